@@ -348,8 +348,8 @@ pub mod signals {
     /// When the first signal arrived, in milliseconds of [`now`]; 0 for not yet.
     static FIRST_AT: AtomicU32 = AtomicU32::new(0);
 
-    /// Makes SIGINT and SIGTERM end the process at once with 130 or 143, until a command handles them. Without
-    /// this a parent process would see a death by the signal while a command reads its input.
+    /// Makes SIGINT and SIGTERM end the process at once with exit code 130 or 143, until a command handles
+    /// them. Without this, a signal that arrives while a command reads its input would leave no exit code.
     ///
     /// If the system refuses, signals end the process as by default.
     pub fn exit_by_default() {

@@ -226,7 +226,7 @@ struct Engine<'a, N> {
     had_room: bool,
     /// Requests in flight that were started late.
     late_in_flight: usize,
-    /// Until then the server may feel the last of those that have ended.
+    /// Until this time, late requests that have ended may still affect the server.
     late_until: u64,
     /// Index of the next source address.
     source: usize,
@@ -315,7 +315,7 @@ impl<'a, N: Network> Engine<'a, N> {
             }
             if late > LATE_WAKE_UP {
                 self.recorder.woken_late(self.woken_at, late);
-                // The target could not show itself meanwhile.
+                // The client could not notice the target during that time.
                 self.last_seen += late;
                 self.drain_events(&mut events);
             }

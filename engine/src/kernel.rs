@@ -116,12 +116,12 @@ impl Arrivals {
         }
     }
 
-    /// Makes the kernel note arrivals on a new socket, if there is time for it.
+    /// Enables receive timestamps on a new socket, unless the thread is saturated.
     fn watch_new(&mut self, socket: &TcpStream, now: u64) -> bool {
         !self.connects.is_saturated(now) && self.watch(socket)
     }
 
-    /// Makes the kernel note arrivals on a socket. Without it, the time of a reply is when it was read.
+    /// Enables receive timestamps on a socket. Without them, the time of a reply is when it was read.
     fn watch(&self, socket: &TcpStream) -> bool {
         self.keeper.is_some() && sys::tcp::enable_timestamps(socket).is_ok()
     }
@@ -132,12 +132,12 @@ impl Arrivals {
         self.is_prompt = false;
     }
 
-    /// The arrival of the bytes that are read next, if that is known without asking.
+    /// The arrival of the bytes that are read next, if it is known without a timestamp.
     fn expected(&self) -> Option<u64> {
         self.is_prompt.then_some(self.woken_at)
     }
 
-    /// Notes the timestamp of bytes that were read.
+    /// Records the timestamp of bytes that were read.
     fn note(&mut self, realtime: u64, clock: &Clock) {
         let offset = *self
             .offset
@@ -174,7 +174,7 @@ struct Connection {
     has_written: bool,
     /// Whether `TCP_NODELAY` is set.
     no_delay: bool,
-    /// Whether the kernel notes arrivals.
+    /// Whether the socket has receive timestamps.
     #[cfg(target_os = "linux")]
     has_timestamps: bool,
 }
@@ -487,7 +487,7 @@ impl Network for KernelNetwork {
         // not need the system call.
         if !connection.no_delay && (connection.has_written || data.len() > MIN_MSS) {
             connection.no_delay = connection.stream.set_nodelay(true).is_ok();
-            // A connection that lasts is worth this system call, too.
+            // A second request shows that the connection is kept, so the system call pays off.
             #[cfg(target_os = "linux")]
             if !connection.has_timestamps {
                 connection.has_timestamps = self.arrivals.watch(&connection.stream);

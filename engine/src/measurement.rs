@@ -114,9 +114,10 @@ pub struct ConnectionTotals {
     pub send_buffer_limited: Option<Duration>,
 }
 
-/// What became of the requests of an open loop that were started more than a millisecond late, because
-/// the client was not running or the maximum number was in flight, and of those soon after them. Late
-/// ones reach the server in quick succession, so such failures say nothing about the schedule.
+/// Outcomes of the requests of an open loop that started more than a millisecond late, because the
+/// client was not running or the maximum number was in flight, and of those that started soon after
+/// them. Late requests reach the server in quick succession, so their failures are not caused by the
+/// rate of the schedule.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LateStarts {
     /// Completed or failed, those of [`ErrorClass::LocalLate`] included.

@@ -400,14 +400,14 @@ fn step(measurement: &Measurement, connections: NonZeroUsize) -> Step {
     }
 }
 
-/// How long the engine's threads did not run although they had something to do.
+/// How long the engine's threads did not run although they had work.
 fn client_wait(measurement: &Measurement) -> Duration {
     // The scheduler's statistics do not include stops, and exist only on Linux.
     let run_delay = measurement.run_delay.unwrap_or_default();
     run_delay.max(measurement.late_wake_ups)
 }
 
-/// The share of the run, 0 to 1, in which they did not.
+/// The share of the run, 0 to 1, in which the engine's threads did not run although they had work.
 fn client_wait_share(measurement: &Measurement) -> Option<f64> {
     let available = measurement.elapsed.as_secs_f64() * measurement.threads.max(1) as f64;
     (available > 0.0).then_some(client_wait(measurement).as_secs_f64() / available)

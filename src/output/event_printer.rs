@@ -1,4 +1,4 @@
-//! Events of work that a failing standard output must not stop.
+//! Prints the events of work that must continue if standard output fails.
 
 use std::cell::RefCell;
 
@@ -32,7 +32,8 @@ impl<'o> EventPrinter<'o> {
         self.error.borrow().is_some()
     }
 
-    /// How the work ended, or that its events could not be printed. A closed pipe is no error.
+    /// The result of the work, or the error of standard output if only that failed. A closed pipe is not
+    /// an error.
     ///
     /// # Errors
     /// That of the work, or else that of standard output.

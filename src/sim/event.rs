@@ -90,9 +90,9 @@ pub struct EventConsole {
 /// A request that is being answered.
 #[derive(Default)]
 struct PendingRequest {
-    /// Length so far.
+    /// Bytes received so far.
     len: usize,
-    /// The beginning, at most one receive buffer.
+    /// The first bytes, at most one receive buffer.
     bytes: Vec<u8>,
 }
 

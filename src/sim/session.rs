@@ -64,7 +64,9 @@ impl Session {
             client: Client::start(stack)?,
             board,
             first: address(spec),
-            management_key: (spec.management_key.clone())
+            management_key: spec
+                .management_key
+                .clone()
                 .filter(|_| spec.server.management().is_on()),
         })
     }

@@ -337,7 +337,7 @@ impl<N: Network> Engine<'_, N> {
         }
     }
 
-    /// Notes the end of a request that was started late. The server is taken to feel it for as long
+    /// Records the end of a request that started late. It is assumed to affect the server for as long
     /// again as it took.
     #[cold]
     fn end_late(&mut self, slot: usize, at: u64) {

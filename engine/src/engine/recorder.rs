@@ -202,7 +202,7 @@ impl Recorder {
         self.late_starts.failed += u64::from(is_late);
     }
 
-    /// The thread woke up at `now`, this late.
+    /// Records that the thread woke up at `now`, by `late` later than intended.
     pub(super) fn woken_late(&mut self, now: u64, late: u64) {
         self.late_wake_ups += late.min(now.saturating_sub(self.begin));
     }

@@ -77,7 +77,7 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    /// Whether its outcome may be due to late starts, its own or those before it.
+    /// Whether the outcome may be due to late starts, of this request or of those before it.
     pub(super) fn is_late(&self) -> bool {
         self.late_since.is_some() || self.is_near_late
     }

@@ -136,7 +136,7 @@ fn kept_connection_has_arrival_times_from_its_second_request_on() {
         network.arrival()
     };
     assert_eq!(exchange(&mut network), None);
-    // The kernel starts to take times a moment after it was asked to.
+    // The kernel enables timestamps a moment after the request.
     let until = network.now() + TIMEOUT;
     let mut arrival = None;
     while arrival.is_none() && network.now() < until {

@@ -1,4 +1,4 @@
-//! The app: sensors and commands, and what the settings make of them.
+//! The sensors and commands of a board, as its settings allow them.
 
 use core::fmt::Write;
 
@@ -43,9 +43,9 @@ impl<'a> App<'a> {
         }
     }
 
-    /// Adds what a board with these settings and this MAC address does: it answers `status` and
-    /// `readings` if the setting `status` is on, and `commands` decides about changes. The app's own
-    /// commands run in either case.
+    /// Applies the settings of a board. `status` and `readings` are answered if the setting `status` is
+    /// on. Commands that change something run if the setting `commands` is on. All other commands of the
+    /// app run in either case.
     #[must_use]
     pub fn on_board(self, board: &'a dyn Board, mac: [u8; 6], settings: &ServerSettings) -> Self {
         let reports = Reports {

@@ -354,7 +354,7 @@ impl Request {
     ///
     /// # Errors
     /// This version does not support the request, or it has an invalid value.
-    // Inlined into the board's session, it is 0.6 kB more of a chip's image.
+    // Inlined into the board's session, this function adds 0.6 kB to a chip's image.
     #[inline(never)]
     pub fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
         Ok(match decode(bytes)? {

@@ -123,7 +123,7 @@ pub(crate) fn changes_from_wire(values: &WireValues<'_>) -> Result<Box<Changes>,
 }
 
 impl WireValue<'_> {
-    /// Checks the value and requests it. [`WireValue::IsProtected`] requests nothing.
+    /// Checks the value and adds it to `changes`. [`WireValue::IsProtected`] adds nothing.
     pub(crate) fn request(&self, changes: &mut Changes) -> Result<(), Invalid> {
         match *self {
             Self::Mode(true) => changes.mode = Some(Mode::Station),

@@ -23,7 +23,7 @@ impl Settings {
     /// # Errors
     /// As [`Changes::to_settings`], and services are refused where the stored port is one of theirs.
     /// Then some of the settings may be changed.
-    // Inlined, the settings are moved in pieces: 1 kB more of a chip's image.
+    // Inlined, this function moves the settings in pieces, which adds 1 kB to a chip's image.
     #[inline(never)]
     pub fn change(&mut self, changes: &Changes) -> Result<(), Invalid> {
         let mode = changes.mode.unwrap_or(self.network.mode());

@@ -178,8 +178,8 @@ impl ServerSettings {
         Ok(Self(parts))
     }
 
-    /// Sets the parts that are checked together. The others of the returned parts may be set to
-    /// anything.
+    /// Sets the parts that are checked together. The caller may set the other returned parts to any
+    /// value.
     ///
     /// # Errors
     /// As [`Self::new`]. Then nothing is changed.

@@ -21,10 +21,10 @@ const SHORT: Duration = Duration::from_millis(550);
 /// soon.
 const FIRST: usize = 8;
 
-/// SYNs of a burst that are further apart than this were interrupted: a time slice of another process is
-/// about as long.
+/// A gap between two SYNs of a burst above which the burst counts as interrupted: about a time slice of
+/// another process.
 const MAX_GAP: Duration = Duration::from_millis(2);
-/// Bursts in a row with such a gap before the search ends.
+/// The search ends after this many interrupted bursts in a row.
 const MAX_INTERRUPTED: usize = 3;
 
 /// The result of one burst.
@@ -147,7 +147,7 @@ fn burst<N: Network>(
         pool.connect()?;
         longest_gap = longest_gap.max(pool.since(before));
     }
-    // Sooner than it replies, the server has room for no more.
+    // The server makes no room before its first reply.
     let fastest_reply = baseline.first_byte.iter().copied().min();
     let is_late = |pool: &ConnectionPool<'_, N>| {
         fastest_reply < Some(pool.network_time().saturating_sub(begin))
@@ -170,7 +170,7 @@ fn burst<N: Network>(
     let is_dropped = pool.any(HeldConnection::is_pending);
     let total = each.saturating_mul(u32::try_from(size).unwrap_or(u32::MAX));
     let asks = !is_dropped && total > SHORT;
-    // What it has no room for must be asked before it makes room.
+    // Connections without room show themselves only until the server makes room.
     let is_asked_late = asks && is_late(pool);
     let has_half_open = asks && has_half_open(pool, size)?;
     let is_dropped = is_dropped || has_half_open;

@@ -109,7 +109,8 @@ fn agreed(
     }
 }
 
-/// Why numbers of one server may differ, after a search in which this computer was `late`.
+/// The numbers of one server that differ, with the possible causes. `late` is the time that this
+/// computer lost during the search.
 pub(super) fn describe_drift(numbers: &str, late: Duration) -> String {
     let computer = if late.is_zero() {
         "or the path loses segments"

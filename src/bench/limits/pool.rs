@@ -17,7 +17,7 @@ use connection::FirstLine;
 pub(super) use connection::{Handle, HeldConnection};
 use tcpctl_engine::readiness::{ConnectFailure, Event, Network, NetworkTime, Release};
 
-/// A wake-up that is later than this is this computer's delay, not a silence of the server.
+/// A wake-up that is later than this is a delay of this computer, not a silence of the server.
 const LATE_WAKE_UP: Duration = Duration::from_millis(2);
 /// Interval at which waits check the stop flag.
 const STOP_INTERVAL: Duration = Duration::from_millis(50);
@@ -88,8 +88,8 @@ impl<'a, N: Network> ConnectionPool<'a, N> {
         }
     }
 
-    /// The time on the network's clock less that of late wake-ups, so that a silence lasts only as long
-    /// as this process could have heard an answer.
+    /// The time on the network's clock without the delays of late wake-ups, so that a silence of the
+    /// server includes only time in which this process could have received an answer.
     pub(super) fn now(&self) -> NetworkTime {
         self.network.now().saturating_sub(self.late)
     }
@@ -363,7 +363,7 @@ impl<'a, N: Network> ConnectionPool<'a, N> {
                 self.late += late;
                 is_behind = true;
             }
-            // One wait does not return all that happened meanwhile.
+            // One wait does not return all events of a long delay.
             is_behind &= !events.is_empty();
             for event in events.drain(..) {
                 self.handle(event)?;

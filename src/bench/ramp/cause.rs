@@ -11,10 +11,10 @@
 //! starts only after all are closed and a pause. If they fail as well, that many connections are
 //! too many (or too many at the same time, where the search for the limits has held that many one
 //! by one). *A schedule*: an open loop slightly below the rate of the step, with no more in flight.
-//! If that fails as well, the closed loop is not the cause. Where this computer delayed the client,
-//! neither shows anything about the server: requests that a schedule started late follow each other
-//! as closely as in a closed loop, and a burst that was interrupted is none. Such requests do not
-//! count, and where they are most of a trial, the cause is the busy computer.
+//! If that fails as well, the closed loop is not the cause. If this computer delayed the client, the
+//! trials show nothing about the server: late requests of a schedule follow each other as closely as
+//! in a closed loop, and the connections of an interrupted burst are not simultaneous. Such requests
+//! do not count. If they are most of a trial, the cause is the busy computer.
 
 use std::io;
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -42,9 +42,9 @@ const MAX_FAILED: u64 = 20;
 /// Minimum requests of a schedule; fewer show nothing.
 const MIN_SCHEDULED: f64 = 5.0;
 
-/// The share of a load in which the client did not run from which this computer may be the cause.
+/// Share of a load in which the client did not run. From this share on, this computer may be the cause.
 pub const BUSY: f64 = 0.1;
-/// An interruption of a burst that does not matter, however fast the server.
+/// Interruptions of a burst up to this length do not matter, even with a fast server.
 const SHORT_INTERRUPTION: Duration = Duration::from_millis(2);
 
 /// Whether this computer kept the client from running in a step.
@@ -226,7 +226,7 @@ impl Trial {
         }
     }
 
-    /// Whether it shows nothing about the server.
+    /// Whether most requests were late, so that the trial shows nothing about the server.
     fn is_mostly_late(self) -> bool {
         self.late > self.requests
     }

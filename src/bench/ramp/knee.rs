@@ -42,11 +42,11 @@ fn is_too_many(steps: &[Step]) -> bool {
     if before.iter().any(is_any_pace) {
         return last.failed >= 2 && last.failed * 100 >= last.requests;
     }
-    last.is_troubled() && !is_any_pace(last) && !is_clients(last)
+    last.is_troubled() && !is_any_pace(last) && !is_caused_by_client(last)
 }
 
-/// Whether the failures of a step may be this computer's.
-fn is_clients(step: &Step) -> bool {
+/// Whether this computer may have caused the failures of a step.
+fn is_caused_by_client(step: &Step) -> bool {
     step.cause
         .is_some_and(|cause| cause.kind == CauseKind::ClientBusy)
 }
@@ -63,7 +63,7 @@ pub(super) fn is_certain(steps: &[Step], held: Option<usize>) -> bool {
     let [.., before, last] = past else {
         return false;
     };
-    let fails = |step: &Step| step.is_troubled() && !is_clients(step);
+    let fails = |step: &Step| step.is_troubled() && !is_caused_by_client(step);
     let fail = fails(before) && fails(last);
     (fails(last) || !is_client_busy(last))
         && last.connections >= 2 * knee

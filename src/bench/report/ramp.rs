@@ -110,9 +110,9 @@ impl CauseKind {
 /// The result of a trial.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trial {
-    /// Requests that ended, without the late ones.
+    /// Completed and failed requests, without the late ones.
     pub requests: u64,
-    /// Failed requests and retransmitted SYNs, without those of the late ones.
+    /// Failed requests and retransmitted SYNs, without those of late requests.
     pub troubled: u64,
     /// Requests that show nothing about the server: this computer started them late, or interrupted
     /// their burst.

@@ -206,9 +206,9 @@ fn starts_missed_by_a_stopped_client_are_not_made_up_for() {
     assert_eq!(measurement.completed, 805);
     assert!(network.log.borrow().longest_burst <= 6);
     let late = measurement.late_starts;
-    // The missed ones, those of the last 50 ms of the stop, and the one after them.
+    // The missed requests, those of the last 50 ms of the stop, and the one after them.
     assert_eq!((late.requests, late.failed), (201, 195), "{late:?}");
-    // It was to wake up for a request of the schedule.
+    // It would have woken up for a request of the schedule.
     let overslept = measurement.late_wake_ups;
     assert_eq!(overslept.as_millis() / 10, 200, "{overslept:?}");
 }
@@ -232,7 +232,7 @@ impl Server for OneAtATime {
 }
 
 #[test]
-fn failures_after_late_starts_are_told_from_the_others() {
+fn failures_after_late_starts_are_counted_separately() {
     let load = load(100.0, 1000);
     let mut network = Scripted::new(OneAtATime { last: None }, &load.message);
     network.stop = Some((3_000, 35));
@@ -242,7 +242,7 @@ fn failures_after_late_starts_are_told_from_the_others() {
     let refused = measurement.errors[&ErrorClass::Refused];
     assert!((2..=3).contains(&refused), "{refused}");
     assert_eq!(late.failed, refused);
-    // With those that started soon after them.
+    // Includes the requests that started soon after the late ones.
     assert!(
         late.requests > refused && late.requests <= refused + 3,
         "{late:?}"

@@ -259,7 +259,7 @@ impl<S: Server> LoadRunner for Stopped<S> {
 }
 
 #[test]
-fn late_starts_are_not_the_pace() {
+fn late_starts_do_not_count_against_the_server() {
     let cause = |in_schedules, length| {
         let mut runner = Stopped {
             network: scripted(Board::new(8, 20, 1)),
@@ -273,18 +273,18 @@ fn late_starts_are_not_the_pace() {
     let stopped = cause(true, 40);
     assert_eq!(stopped.kind, CauseKind::ReconnectRace, "{stopped:?}");
     let trial = stopped.schedule.expect("enough requests").trial;
-    // One that is on time may meet the last of them.
+    // A request that is on time may meet the last of them.
     assert!(trial.late >= 10 && trial.troubled <= 1, "{stopped:?}");
-    // Requests that were not started at all.
+    // Some requests are not started at all.
     let stopped = cause(true, 90);
     assert_eq!(stopped.kind, CauseKind::ReconnectRace, "{stopped:?}");
-    // Most of them.
+    // Most requests are not started.
     let stopped = cause(true, 700);
     assert_eq!(stopped.kind, CauseKind::ClientBusy, "{stopped:?}");
 }
 
 #[test]
-fn interrupted_bursts_are_no_bursts() {
+fn interrupted_bursts_do_not_count() {
     let mut runner = Stopped {
         network: scripted(Board::new(8, 20, 1)),
         in_schedules: false,
@@ -301,7 +301,7 @@ fn interrupted_bursts_are_no_bursts() {
 }
 
 #[test]
-fn failing_schedule_of_a_busy_client_is_not_the_pace() {
+fn failing_schedule_of_a_busy_client_is_caused_by_the_client() {
     struct BusyInSchedules(Scripted<Board>);
     impl LoadRunner for BusyInSchedules {
         fn run(&mut self, load: &Load, observer: &mut impl Observer) -> io::Result<Measurement> {

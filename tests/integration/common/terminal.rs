@@ -105,7 +105,7 @@ impl Terminal {
             tv_nsec: 2_000_000,
         };
         while is_shown() {
-            // Reported without being asked for: the command has ended.
+            // poll reports a hangup without a request: the command has ended.
             let mut polled = [PollFd::new(&self.master, PollFlags::empty())];
             let events = poll(&mut polled, Some(&interval)).unwrap();
             assert_eq!(events, 0, "ended before it hid its input: {:?}", self.seen);

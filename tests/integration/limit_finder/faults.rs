@@ -619,10 +619,10 @@ fn sleeping_radio_is_no_limit() {
     }
 }
 
-/// A busy computer runs this process late. What it did not hear meanwhile is no silence, and connections
-/// that it opened with an interruption are no burst.
+/// A busy computer runs this process late. Time in which it could not receive is not a silence of the
+/// server, and connections that it opened with an interruption are not a burst.
 #[test]
-fn stops_of_the_client_are_no_limit() {
+fn stops_of_the_client_do_not_change_the_limits() {
     let greets = |server| Server {
         greeting: Greeting::ThenCloses,
         ..server

@@ -118,8 +118,8 @@ pub(crate) struct Simulated {
     pub(crate) acknowledges_late: bool,
     /// Number of the client's first SYNs that are lost.
     pub(crate) lost_syns: u32,
-    /// The share of waits and connects after which this computer does not run the client, and the
-    /// longest time for which it does not.
+    /// The share of waits and connects after which the client is stopped, and the maximum length of a
+    /// stop.
     pub(crate) stops: Option<(f64, Duration)>,
 }
 
@@ -243,7 +243,7 @@ impl Simulated {
         self.at(Duration::from_secs(1), which, Action::SynRepeats);
     }
 
-    /// Stops the client, perhaps.
+    /// Stops the client with the probability of `stops`.
     fn maybe_stop(&mut self) {
         if let Some((share, longest)) = self.stops
             && self.chance() < share
@@ -254,7 +254,7 @@ impl Simulated {
         }
     }
 
-    /// Runs the next event until then.
+    /// Runs the next event, if it happens by `until`.
     fn step(&mut self, until: Duration) -> bool {
         match self.agenda.peek() {
             Some(&Reverse((at, ..))) if at <= until => {}

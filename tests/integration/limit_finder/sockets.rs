@@ -80,7 +80,7 @@ pub(crate) fn established(server: SocketAddr) -> HashSet<u16> {
         let (_, port) = address.rsplit_once(':')?;
         u16::from_str_radix(port, 16).ok()
     };
-    // The tables may have thousands of lines in TIME-WAIT, which are not taken apart.
+    // The tables may have thousands of lines in TIME-WAIT, which need not be parsed.
     let end_of_remote = format!(":{:04X} 0", server.port());
     text.lines()
         .filter(|line| line.contains(&end_of_remote))

@@ -144,7 +144,7 @@ pub(super) fn skip_item(tokens: &[TokenTree], mut index: usize) -> usize {
     index
 }
 
-/// Code without what only tests compile, and without the messages of panics.
+/// Tokens without test-only code and without the messages of panics.
 pub(super) fn without_tests(tokens: TokenStream) -> TokenStream {
     let tokens: Vec<_> = tokens.into_iter().collect();
     let mut kept = TokenStream::new();

@@ -61,7 +61,7 @@ fn exec_runs_once_per_request() {
     let mut reply = String::new();
     stream.read_to_string(&mut reply).unwrap();
     assert_eq!(reply.trim(), "40000");
-    // The line shows the first KiB, and counts all of it.
+    // The line shows the first KiB and the length of the whole request.
     let line = board.wait_for("request ");
     assert!(line.contains(" len=40000 "), "{line}");
     assert_eq!(line.matches('z').count(), 1024, "{line}");
