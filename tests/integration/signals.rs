@@ -313,16 +313,7 @@ fn reading_standard_input_ends() {
         &["configure", "sim", "--show", "--key-file", "-"],
         &[&["flash", "--mode", "sta"][..], &password].concat(),
     ] {
-        for (sent, code) in INTERRUPTED {
-            let ended = end_by(sent, || {
-                let mut command = tcpctl(arguments.iter().copied());
-                let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
-                let stdin = child.stdin.take();
-                wait_for_signal_handler(&mut child);
-                (child, stdin)
-            });
-            assert_eq!(ended.code, code, "{arguments:?}: {ended:?}");
-        }
+        crate::common::check_signals_end_reading(arguments);
     }
 }
 

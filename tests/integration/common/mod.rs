@@ -29,7 +29,7 @@ pub(crate) const NO_FILE: &str = if cfg!(windows) { "NUL" } else { "/dev/null" }
 
 /// Maximum duration of a command. One that hangs is killed and fails only its test.
 const TIMEOUT: Duration = Duration::from_mins(1);
-/// Time between two looks at what cannot be waited for.
+/// Interval between checks of a condition that has no event.
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 /// A server on a free port that treats every connection alike. It ends with the test process.
@@ -247,7 +247,7 @@ pub(crate) fn write_executable(path: &std::path::Path, bytes: &[u8]) {
     assert!(shell.wait().unwrap().success());
 }
 
-/// A copy of `tcpctl` that can be run at once.
+/// Copies `tcpctl`. The copy can be run at once.
 #[cfg(target_os = "linux")]
 pub(crate) fn copy_tcpctl(to: &std::path::Path) {
     write_executable(to, &std::fs::read(env!("CARGO_BIN_EXE_tcpctl")).unwrap());
@@ -300,6 +300,23 @@ pub(crate) fn end_by<Held>(
         let ended = finish(child);
         (signaled.elapsed(), ended)
     })
+}
+
+/// Checks that SIGINT and SIGTERM end a command while it reads from a pipe that stays open.
+#[cfg(target_os = "linux")]
+pub(crate) fn check_signals_end_reading(arguments: &[&str]) {
+    use rustix::process::Signal;
+
+    for (sent, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let ended = end_by(sent, || {
+            let mut command = tcpctl(arguments.iter().copied());
+            let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+            let stdin = child.stdin.take();
+            wait_for_signal_handler(&mut child);
+            (child, stdin)
+        });
+        assert_eq!(ended.code, code, "{arguments:?}: {ended:?}");
+    }
 }
 
 /// The result of `run`, which must take less than [`END_LIMIT`] by its own measurement. A busy

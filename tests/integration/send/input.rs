@@ -154,9 +154,6 @@ fn fifo_is_opened_once() {
 #[cfg(target_os = "linux")]
 #[test]
 fn signal_ends_every_wait_for_input() {
-    use crate::common::{end_by, wait_for_signal_handler};
-    use rustix::process::Signal;
-
     let server = Server::staying(b"");
     let target = server.target();
     let (_folder, path) = fifo();
@@ -167,16 +164,7 @@ fn signal_ends_every_wait_for_input() {
         &["send", "--targets", &path, "-m", "hi"],
     ];
     for arguments in cases {
-        for (sent, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
-            let ended = end_by(sent, || {
-                let mut command = tcpctl(arguments.iter().copied());
-                let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
-                let stdin = child.stdin.take();
-                wait_for_signal_handler(&mut child);
-                (child, stdin)
-            });
-            assert_eq!(ended.code, code, "{arguments:?}: {ended:?}");
-        }
+        crate::common::check_signals_end_reading(arguments);
     }
 }
 
