@@ -11,7 +11,7 @@ use crate::failure::{Failure, Kind, reason};
 use crate::sanitize;
 use crate::sys;
 
-/// Maximum size of a list; the rest is ignored.
+/// Maximum size of a list.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
 /// A list of targets.
@@ -26,7 +26,7 @@ pub struct TargetList {
 /// Reads a list from a file, or from standard input if `path` is `-`. Blocks until its end.
 ///
 /// # Errors
-/// The file is unreadable or empty, or a line is neither a target nor an event of `discover`.
+/// The file is unreadable, empty or larger than 16 MiB, or a line is neither a target nor an event of `discover`.
 pub fn read(path: &Path) -> Result<TargetList, Failure> {
     let is_stdin = path.as_os_str() == "-";
     let name = if is_stdin {
@@ -40,9 +40,12 @@ pub fn read(path: &Path) -> Result<TargetList, Failure> {
         open("--targets", path)?
     };
     let mut text = String::new();
-    file.take(MAX_BYTES)
+    file.take(MAX_BYTES + 1)
         .read_to_string(&mut text)
         .map_err(|error| Failure::usage(format!("{name}: {}", reason(&error))))?;
+    if text.len() as u64 > MAX_BYTES {
+        return Err(Failure::usage(format!("{name}: too large")).hint("the maximum is 16MiB"));
+    }
     let list = parse(&text, &name)?;
     if list.targets.is_empty() && list.failures.is_empty() {
         return Err(Failure::new(

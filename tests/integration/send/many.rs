@@ -239,6 +239,14 @@ fn empty_list_is_a_negative_answer() {
 }
 
 #[test]
+fn list_that_is_too_large_is_refused() {
+    let large = vec![b'#'; 16 * 1024 * 1024 + 1];
+    let ended = run_with_input(["send", "--targets", "-"], &large);
+    assert_eq!(ended.code, 2, "{ended:?}");
+    assert!(ended.stderr.contains("too large"), "{ended:?}");
+}
+
+#[test]
 fn discover_errors_do_not_hide_its_boards() {
     let server = Server::greeter(b"found");
     let list = format!(
